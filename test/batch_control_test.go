@@ -40,6 +40,9 @@ func (p *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			at, p.made = len(p.made), append(p.made, order.ClientRequestToken)
 		}
 		fmt.Fprintf(w, `{"jobArn":%q}`, batchARN(fmt.Sprintf("%c1b2c3d4e5f6", 'a'+rune(at%26))))
+	case r.URL.Path == "/model-invocation-jobs":
+		fmt.Fprintf(w, `{"invocationJobSummaries":[{"jobArn":%q},{"jobArn":%q}],"nextToken":"n"}`, batchARN("z1b2c3d4e5f6"),
+			batchARN(batchJobs[0]))
 	case strings.HasSuffix(r.URL.Path, "/stop"):
 		io.WriteString(w, `{}`)
 	case strings.Contains(r.URL.Path, batchJobs[1]):
@@ -162,7 +165,16 @@ tenants:
 	ask(404, theirs, "POST", job+"/stop")
 	ask(404, mine, "GET", strings.Replace(job, "123456789012", "210987654321", 1))
 	ask(403, plain, "GET", job)
-	ask(403, mine, "GET", "/model-invocation-jobs")
+	ask(403, plain, "GET", "/model-invocation-jobs")
+	for _, of := range []struct {
+		harness.Key
+		sees string
+	}{{mine, fmt.Sprintf(`{"jobArn":%q}`, batchARN(batchJobs[0]))}, {theirs, ""}} {
+		want := `{"invocationJobSummaries":[` + of.sees + `],"nextToken":"n"}`
+		if a := gw.Get(t, of.SigV4Credential, "/model-invocation-jobs?maxResults=2"); string(a.Body) != want {
+			t.Errorf("list: %d %s, want %s", a.Status, a.Body, want)
+		}
+	}
 	ask(200, mine, "POST", job+"/stop")
 
 	b := &batches{t: t, dir: gw.Dir, file: gw.ConfigFile()}

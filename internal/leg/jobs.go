@@ -41,6 +41,7 @@ func (k *Asker) CheckJob(ctx context.Context, r *Request) *wire.Error {
 			err = wire.Errorf(wire.KindResourceNotFound, "there is no job %s of yours", id)
 		}
 		return err
+	case r.Target.Op == wire.OpListBatches: // whose answer is sifted
 	case r.Target.Op.OfBegun():
 		owner, err := k.ownerOf(ctx, batchjob.OwnerKey+id)
 		if err != nil {
@@ -81,6 +82,8 @@ func (k *Asker) OwnJob(ctx context.Context, a *Attempt) *wire.Error {
 		return k.ownJob(ctx, r, a)
 	case op == wire.OpCreateBatch:
 		return ownBatch(ctx, k.Jobs, a)
+	case op == wire.OpListBatches:
+		return ownBatches(ctx, k, a)
 	case op == wire.OpGetBatch && k.Batches != nil:
 		k.Batches.Seen(a.Response.Body)
 	case (op == wire.OpResponse || op == wire.OpResponseStream) && r.Caller.Tenant.Stores:
@@ -154,6 +157,21 @@ func keepBatch(r *Request, of string) *wire.Error {
 			r.Target.Resource)
 	}
 	r.kept = &keeper{Tenant: owner.Tenant, Upstream: owner.Upstream}
+	return nil
+}
+
+// ownBatches leaves the tenant's own jobs in a list of them.
+func ownBatches(ctx context.Context, k *Asker, a *Attempt) *wire.Error {
+	sifted, err := batchjob.Sift(a.Response.Body, func(arn string) (bool, error) {
+		text, err := k.Jobs.Owner(ctx, batchjob.OwnerKey+arn)
+		owner, ok := batchjob.ParseOwner(text)
+		return ok && owner.Tenant == a.request.Caller.Tenant.ID, err
+	})
+	if err != nil {
+		return &wire.Error{Kind: wire.KindServiceUnavailable, Cause: err,
+			Message: "the list of jobs cannot be read, or the ledger cannot be asked who started them"}
+	}
+	a.Response.Body = sifted
 	return nil
 }
 

@@ -154,9 +154,6 @@ func (r *Request) permit() *wire.Error {
 		return wire.Errorf(wire.KindValidation, "InvokeModelWithBidirectionalStream is not supported by this gateway")
 	case wire.OpListAsyncInvokes:
 		return wire.Errorf(wire.KindAccessDenied, "ListAsyncInvokes is not allowed: it would show the jobs of every tenant")
-	case wire.OpListBatches:
-		return wire.Errorf(wire.KindAccessDenied,
-			"ListModelInvocationJobs is not allowed: it would show the jobs of every tenant")
 	}
 	if !r.Caller.Tenant.AllowsOperation(r.Target.Op) {
 		return wire.Errorf(wire.KindAccessDenied, "operation %s is not allowed to this key", r.Target.Op)

@@ -20,7 +20,7 @@ func (c *Client) Put(ctx context.Context, uri string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	res, err := c.do(ctx, &call{http.MethodPut, at, body})
+	res, err := c.do(ctx, &call{method: http.MethodPut, at: at, body: body})
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (c *Client) Get(ctx context.Context, uri string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	res, err := c.do(ctx, &call{http.MethodGet, at, nil}) //nolint:bodyclose // the object closes it
+	res, err := c.do(ctx, &call{method: http.MethodGet, at: at}) //nolint:bodyclose // the object closes it
 	if err != nil {
 		cancel()
 		return nil, err
@@ -111,7 +111,7 @@ func (c *Client) List(ctx context.Context, uri string, yield func(uri string, wr
 func (c *Client) page(ctx context.Context, at *url.URL) (*page, error) {
 	ctx, cancel := context.WithTimeout(ctx, tries*within)
 	defer cancel()
-	res, err := c.do(ctx, &call{http.MethodGet, at, nil})
+	res, err := c.do(ctx, &call{method: http.MethodGet, at: at})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +20,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/sluice-gateway/sluice/internal/wire"
 )
 
 // ErrRegion is that neither options nor environment say in which region buckets are.
@@ -88,7 +91,7 @@ func (c *Client) address(uri string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q: %w", uri, errURI)
 	}
 	end := ".amazonaws.com"
-	if strings.HasPrefix(c.region, "cn-") {
+	if wire.Partition(c.region) == "aws-cn" {
 		end += ".cn"
 	}
 	var base string
@@ -117,6 +120,21 @@ type call struct {
 	method string
 	at     *url.URL
 	body   []byte
+	region string // where its bucket is, "" for the client's
+}
+
+// move reports whether a call is to be made in the region that an answer names: AWS has each bucket in one alone.
+func (c *Client) move(one *call, region string) bool {
+	host, rest, ok := strings.Cut(one.at.Host, "s3."+c.region)
+	name := strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+	if region == c.region || one.region != "" || c.endpoint != "" || !ok || !name ||
+		wire.Partition(region) != wire.Partition(c.region) {
+		return false
+	}
+	at := *one.at
+	at.Host = host + "s3." + region + rest
+	one.at, one.region = &at, region
+	return true
 }
 
 // do makes a call until it is answered. The caller closes the answer's body.
@@ -125,8 +143,12 @@ func (c *Client) do(ctx context.Context, one *call) (*http.Response, error) {
 	for n := range tries {
 		var res *http.Response
 		var again bool
+		in := one.region
 		if res, again, err = c.once(ctx, one); err == nil || !again {
 			return res, err
+		}
+		if one.region != in {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -169,7 +191,7 @@ func (c *Client) once(ctx context.Context, one *call) (res *http.Response, again
 	if err != nil {
 		return nil, true, fmt.Errorf("credentials for the bucket: %w", err)
 	}
-	if err := c.signer.SignHTTP(ctx, who, req, sum, "s3", c.region, c.now()); err != nil {
+	if err := c.signer.SignHTTP(ctx, who, req, sum, "s3", cmp.Or(one.region, c.region), c.now()); err != nil {
 		return nil, false, err
 	}
 	if res, err = c.calls.RoundTrip(req); err != nil {
@@ -184,8 +206,9 @@ func (c *Client) once(ctx context.Context, one *call) (res *http.Response, again
 	text, _ := io.ReadAll(io.LimitReader(res.Body, most)) // it only explains
 	again = res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests
 	err = fmt.Errorf("the bucket answers %s to %s: %s", res.Status, one.at.Path, text)
-	if region := res.Header.Get("X-Amz-Bucket-Region"); region != "" && region != c.region {
-		err = fmt.Errorf("the bucket is in region %s, not in %s: %w", region, c.region, err)
+	if region := res.Header.Get("X-Amz-Bucket-Region"); region != "" && region != cmp.Or(one.region, c.region) {
+		err = fmt.Errorf("the bucket is in region %s, not in %s: %w", region, cmp.Or(one.region, c.region), err)
+		again = c.move(one, region) || again
 	}
 	return nil, again, err
 }

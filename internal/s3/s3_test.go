@@ -98,3 +98,41 @@ func TestAddress(t *testing.T) {
 	f("us-east-1", "s3://acme.com/a", "https://s3.us-east-1.amazonaws.com/acme.com/a")
 	f("cn-north-1", "s3://acme", "https://acme.s3.cn-north-1.amazonaws.com.cn/")
 }
+
+// regional answers as S3 does in the region that a bucket is not in.
+type regional struct {
+	direct
+	home  string
+	hosts []string
+}
+
+func (r *regional) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.hosts = append(r.hosts, req.URL.Host)
+	res := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("there"))}
+	if !strings.Contains(req.Header.Get("Authorization"), "/"+r.home+"/s3/") || !strings.Contains(req.URL.Host, r.home) {
+		res.StatusCode = http.StatusMovedPermanently
+		res.Header.Set("X-Amz-Bucket-Region", r.home)
+	}
+	return res, nil
+}
+
+// TestAnotherRegion: an object is read where its bucket is, as far as the partition goes.
+func TestAnotherRegion(t *testing.T) {
+	f := func(home, uri string, hosts ...string) {
+		t.Helper()
+		calls := &regional{home: home}
+		c := open(t, s3test.Secret, "")
+		c.region, c.calls = "us-east-1", calls
+		text, err := read(t, c, uri)
+		if !slices.Equal(calls.hosts, hosts) || (err == nil) != (len(hosts) == 2) || err == nil && text != "there" {
+			t.Errorf("%s: %v %q %v", home, calls.hosts, text, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "the bucket is in region "+home) {
+			t.Errorf("%s: %v", home, err)
+		}
+	}
+	f("eu-west-1", "s3://acme/a", "acme.s3.us-east-1.amazonaws.com", "acme.s3.eu-west-1.amazonaws.com")
+	f("eu-west-1", "s3://acme.com/a", "s3.us-east-1.amazonaws.com", "s3.eu-west-1.amazonaws.com")
+	f("cn-north-1", "s3://acme/a", "acme.s3.us-east-1.amazonaws.com")
+	f("evil.example/", "s3://acme/a", "acme.s3.us-east-1.amazonaws.com")
+}
