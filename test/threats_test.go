@@ -79,6 +79,17 @@ func TestPoliciesAllowWhatIsCalled(t *testing.T) {
 			t.Errorf("the role may %s, which nothing calls", action)
 		}
 	}
+	batch := allowedBy(t, "batch-jobs.json")
+	for op := wire.OpCreateBatch; op <= wire.OpStopBatch; op++ {
+		if !batch["bedrock:"+op.APIName()] {
+			t.Errorf("%s needs permission", op)
+		}
+	}
+	for _, action := range []string{"iam:PassRole", "s3:GetObject", "s3:ListBucket"} {
+		if !batch[action] {
+			t.Errorf("batch jobs need %s", action)
+		}
+	}
 	denied := string(readFile(t, "deploy", "iam", "organization-scp.json"))
 	for _, action := range []string{
 		"bedrock:InvokeModel*", "bedrock:Converse*", "bedrock:StartAsyncInvoke", "bedrock-mantle:*",

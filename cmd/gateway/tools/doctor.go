@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
+	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -103,8 +104,20 @@ func examine(ctx context.Context, file string, f doctorFlags, root string) []doc
 	}
 	if !f.offline && !f.noCalls {
 		found = append(found, askUpstreams(ctx, s, models)...)
+		found = append(found, askBuckets(ctx, cfg)...)
 	}
 	return found
+}
+
+// askBuckets asks S3 for what batch jobs read.
+func askBuckets(ctx context.Context, cfg *config.Config) []doctor.Finding {
+	return doctor.Buckets(ctx, doctor.Places(cfg), func() (doctor.Lister, error) {
+		calls := &outbound.Shared{}
+		if err := calls.Use(outbound.Settings{Proxy: cfg.Upstream.Proxy, CAFile: cfg.Upstream.CAFile}); err != nil {
+			return nil, err
+		}
+		return command.OpenS3(ctx, cfg, calls)
+	})
 }
 
 // readForDoctor reads a configuration; nil with what is wrong when it cannot be used.
