@@ -40,6 +40,7 @@ type Capacity struct {
 	Month         money.Pico // for a unit and month, of reserved, and for what an imported model takes in storage
 	Minute        money.Pico // for a unit and minute in which a copy is awake, of imported alone
 	SpillTo       string     // the model that answers when an imported one is not loaded in time, "" for none
+	Gather        *Gather    // which calls wait for others while an imported model sleeps, nil for none
 	Term          string
 	From          time.Time     // the first day, UTC
 	To            time.Time     // the last day, zero without an end
@@ -75,12 +76,23 @@ func capacitySection(d *decoder, v value, c *Capacity) {
 		key("usd_per_minute", &c.Minute, dollars),
 		key("copies", &c.Copies, whole[int64](1, 1000)),
 		key("spill_to", &c.SpillTo, name),
+		key("gather", &c.Gather, optional(gatherSection)),
 		key("term", &c.Term, oneOf("none", "1-month", "3-months", "6-months")),
 		need("from", &c.From, day),
 		key("to", &c.To, day),
 		key("first_byte", &c.FirstByte, period(time.Millisecond)),
 		key("idle_to", &c.IdleTo, name),
 	)
+}
+
+// Gather is which calls of an imported model can wait while it sleeps, and for how long, so that they share a window.
+type Gather struct {
+	Tenants []string // with those below; nil for everybody
+	Wait    time.Duration
+}
+
+func gatherSection(d *decoder, v value, g *Gather) {
+	d.section(v, key("tenants", &g.Tenants, list(name)), need("wait", &g.Wait, period(time.Second)))
 }
 
 // TierDefault is the service tier of a request that asks for none.
@@ -308,10 +320,19 @@ func capacityImported(v *validator, c *Capacity, at func(string) string) {
 		v.require(c.FirstByte == 0, at("first_byte"),
 			"is not for imported: spill_to serves when cold_start of the upstream's retry has passed")
 		v.require(c.SpillTo != c.ARN || c.SpillTo == "", at("spill_to"), "must be another model than the imported one")
+		if g := c.Gather; g != nil {
+			v.require(g.Wait < v.c.Timeouts.Request, at("gather.wait"),
+				"must be less than timeouts.request, %s, so that time is left to answer", v.c.Timeouts.Request)
+			for k, id := range g.Tenants {
+				v.require(knowsTenant(v, id), at(fmt.Sprintf("gather.tenants[%d]", k)),
+					"there is no tenant %q, and none below it", id)
+			}
+		}
 		return
 	}
 	v.require(c.Minute == 0, at("usd_per_minute"), "is for imported alone")
 	v.require(c.Copies <= 1, at("copies"), "is for imported alone")
+	v.require(c.Gather == nil, at("gather"), "is for imported alone")
 	v.require(c.SpillTo == "", at("spill_to"), "is for imported alone: others spill to their model on demand")
 }
 

@@ -97,8 +97,11 @@ func (b *Block) serves(s Seeker) bool {
 }
 
 // Entitles reports whether a tenant may use the block.
-func (b *Block) Entitles(tenant string) bool {
-	return b.Tenants == nil || slices.ContainsFunc(b.Tenants, func(of string) bool { return record.Within(tenant, of) })
+func (b *Block) Entitles(tenant string) bool { return within(tenant, b.Tenants) }
+
+// within reports whether a tenant is one of some or below one. nil are all.
+func within(tenant string, of []string) bool {
+	return of == nil || slices.ContainsFunc(of, func(id string) bool { return record.Within(tenant, id) })
 }
 
 // Tier is that of its calls in records and price books.

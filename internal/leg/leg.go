@@ -89,6 +89,7 @@ type Asker struct {
 	profiles router.ProfileQueries
 	sessions session.Table
 	embedded *reembed.Table
+	sleepers capacity.Sleepers
 }
 
 // NewAsker returns an asker that holds nothing back yet.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/sluice-gateway/sluice/config"
 	"github.com/sluice-gateway/sluice/internal/capacity"
@@ -33,13 +34,18 @@ type place struct {
 	spare *Plan           // of the model that answers when an imported one is not loaded in time, nil for none
 	name  string          // of the block, whether it served or was left
 	why   string          // it was left
-	taken *capacity.Taken
+	// waited is for how long the call was held back, so that it wakes the model together with others.
+	waited time.Duration
+	taken  *capacity.Taken
 }
 
 // header says which capacity served, or why it did not: "nova-floor", or "nova-floor throttled, on demand".
 func (l *place) header() string {
 	switch l.why {
 	case "":
+		if l.waited > 0 {
+			return l.name + " gathered"
+		}
 		return l.name
 	case SpillNotReady:
 		return l.name + " " + l.why + ", spilled"
@@ -129,6 +135,9 @@ func vacate(k *Asker, a *Attempt) {
 	if served := u.ServiceTier; a.try.tier == config.CapacityReserved && served != "" && served != a.try.tier {
 		k.Telemetry.Metrics().Levers().TierTry(a.try.tier, "overflowed")
 	}
+	if b != nil && b.Kind == config.CapacityImported && a.End.Outcome == record.Completed {
+		k.sleepers.Called(b, a.End.At)
+	}
 	if b == nil || a.End.Outcome == record.Unknown {
 		return
 	}
@@ -185,6 +194,15 @@ func holdSpare(p *Plan, r *Request, table *estimate.Table, policy *budget.Policy
 func askNamed(ctx context.Context, k *Asker, r *Request, p *Plan, t turn) (*Attempt, *wire.Error) {
 	first, count := *p, k.Telemetry.Metrics().Levers().CapacityCall
 	first.place.named, first.place.spare = false, nil
+	if b := p.place.own; b.Kind == config.CapacityImported {
+		if p.Payer == nil && b.Gathers(r.Caller.Tenant.ID) {
+			first.place.waited = k.sleepers.Wait(ctx, r.Gone.Done(), b, k.Now)
+		}
+		if first.place.waited > 0 && (ctx.Err() != nil || r.Gone.Err() != nil) {
+			return nil, noRoom(p) // which nobody reads: a call must not wake the model for a caller who left
+		}
+		k.sleepers.Called(b, k.Now())
+	}
 	if p.place.spare != nil {
 		first.Cost[record.UnitUSD] = 0
 		t.cost = p.Cost
