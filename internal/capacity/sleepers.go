@@ -11,8 +11,8 @@ import (
 const awake = 5 * time.Minute
 
 // Sleepers has calls that can wait go to imported models together: while a model sleeps they wait for one another, and
-// for a call that wakes it anyway. It knows the calls of this gateway alone. The zero value knows of no call. It is safe
-// for concurrent use, and outlives reloads.
+// for a call that wakes it anyway. It knows the calls of this gateway alone. The zero value knows of no call. It is
+// safe for concurrent use, and outlives reloads.
 type Sleepers struct {
 	mu     sync.Mutex // guards models, and what they point to
 	models map[string]*sleeper

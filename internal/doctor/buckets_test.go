@@ -51,10 +51,11 @@ func TestBuckets(t *testing.T) {
 	f("s3://acme/empty/", OK, "nothing is there yet")
 	f("s3://other/", Fail, "403 Forbidden")
 	closed := func() (Lister, error) { return nil, errors.New("the region of the bucket is not known") }
-	if all := Buckets(t.Context(), []string{"s3://a/"}, closed); len(all) != 1 || all[0].State != Fail || all[0].WayOut == "" {
+	all := Buckets(t.Context(), []string{"s3://a/"}, closed)
+	if len(all) != 1 || all[0].State != Fail || all[0].WayOut == "" {
 		t.Errorf("%+v", all)
 	}
-	if all := Buckets(t.Context(), nil, closed); all != nil {
+	if all = Buckets(t.Context(), nil, closed); all != nil {
 		t.Errorf("%+v", all)
 	}
 }

@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,4 +188,46 @@ models: [models.yaml]
 	f("1000", one, "dear.light-v1:0", 1, 424, "floor")
 	f("1000", one, imported, 1, 424, "llama")
 	f("1000", one+"\n    tier: {try: flex, then: default}", "dear.second-v1:0", 1, 424, "")
+}
+
+// TestGathered has calls that can wait wake an imported model together. Who leaves meanwhile wakes nothing.
+func TestGathered(t *testing.T) {
+	s := compiledFor(t, flexible, `    mode: rules
+capacity:
+  - {name: llama, kind: imported, arn: "`+importedARN+`", models: [amazon.nova-lite-v1:0], usd_per_minute: 0.01,
+     gather: {wait: 40s}, from: 2026-01-01}
+`)
+	synctest.Test(t, func(t *testing.T) {
+		sleepUntilPriced()
+		var sent atomic.Int64
+		b := newBench(s, func(*engine.Request) reply { sent.Add(1); return reply{text: "yes"} })
+		ask := func(caller context.Context, want string) {
+			req := b.ask(caller, wire.OpConverse, hello)
+			target := wire.Target{Op: wire.OpConverse, Model: importedARN}
+			req.Target = target.String()
+			if got := b.line.Serve(req).Header.Get("x-sluice-capacity"); got != want {
+				t.Errorf("%s after %d calls, want %s", got, sent.Load(), want)
+			}
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		gone, leave := context.WithCancel(t.Context())
+		all.Go(func() { ask(gone, "") })
+		time.Sleep(time.Second)
+		leave()
+		all.Wait()
+		for range 3 {
+			all.Go(func() { ask(t.Context(), "llama gathered") })
+			time.Sleep(10 * time.Second)
+			if sent.Load() != 0 {
+				t.Errorf("%d calls after %s", sent.Load(), time.Since(began))
+			}
+		}
+		all.Wait()
+		ask(t.Context(), "llama")
+		if took := time.Since(began); sent.Load() != 4 || took != 40*time.Second {
+			t.Errorf("%d calls after %s", sent.Load(), took)
+		}
+		b.line.Close(t.Context())
+	})
 }

@@ -54,6 +54,31 @@ func TestConnectionLimits(t *testing.T) {
 	f("none", config.EdgeLimits{}, false, 8, 8)
 }
 
+// TestRoomWhileOthersLeave: who comes in the place of another is served, although that one's request still runs.
+func TestRoomWhileOthersLeave(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	first := true
+	s := start(t, Options{Limits: config.EdgeLimits{MaxConnections: 1}, Handler: handlerFunc(
+		func(r *gateway.Request) *gateway.Response {
+			if first {
+				first = false
+				close(begun)
+				<-end
+			}
+			return echo(r)
+		})})
+	defer close(end)
+	const ask = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	io.WriteString(dial(t, s), ask)
+	<-begun
+	c := dial(t, s)
+	io.WriteString(c, ask)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 // TestHeadDeadline: one deadline for heads, whatever the protocol and however they
 // dawdle (E2, E3).
 func TestHeadDeadline(t *testing.T) {

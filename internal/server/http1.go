@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -49,7 +50,7 @@ func (h *http1) use() {
 // reading returns a server whose connections have readers of that size.
 func (h *http1) reading(size int) *fasthttp.Server {
 	s := h.server
-	timeouts, limits := s.settings.Load().Timeouts, s.settings.Load().Limits
+	timeouts := s.settings.Load().Timeouts
 	return &fasthttp.Server{
 		Handler:       h.handle,
 		ErrorHandler:  h.handleError,
@@ -66,7 +67,7 @@ func (h *http1) reading(size int) *fasthttp.Server {
 		// stream; this only bounds what fasthttp reads before the handler runs.
 		// The real limit is in body.go.
 		MaxRequestBodySize: 1,
-		Concurrency:        limits.MaxConnections,
+		Concurrency:        math.MaxInt32, // who may stay is for crowd to say: those who have to leave are counted here
 		Logger:             quiet{},
 		ConnState:          h.trackState,
 
