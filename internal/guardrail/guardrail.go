@@ -5,6 +5,8 @@
 package guardrail
 
 import (
+	"strings"
+
 	"github.com/sluice-gateway/sluice/internal/wire"
 	"github.com/sluice-gateway/sluice/internal/wire/jsonscan"
 )
@@ -14,6 +16,19 @@ const header = "X-Amzn-Bedrock-GuardrailIdentifier"
 
 // configTree finds the name in Converse's guardrailConfig.
 var configTree = jsonscan.NewTree([]jsonscan.Rule{{Path: "guardrailIdentifier", Role: 1}})
+
+// maxID bounds an id. AWS's have 12 characters; its service model has no bound for them.
+const maxID = 32
+
+// ID is the id in a name of a guardrail, which is the id or an ARN; "" for what no guardrail of AWS has
+// (service model, GuardrailIdentifier).
+func ID(name string) string {
+	id := name[strings.LastIndexByte(name, '/')+1:]
+	if len(id) > maxID || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return ""
+	}
+	return id
+}
 
 // Name is the guardrail that works on what a model reads and writes, by id or ARN as the
 // caller wrote it; "" for none. body must be the one that f was read from.

@@ -115,6 +115,19 @@ func TestName(t *testing.T) {
 	}
 }
 
+// TestID: what callers invent is no id.
+func TestID(t *testing.T) {
+	for name, want := range map[string]string{
+		"abc123": "abc123", "": "", "arn:aws:bedrock:us-east-1:123456789012:guardrail/abc123": "abc123",
+		"arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:guardrail-profile/us.guardrail.v1:0": "",
+		"ABC": "", "a b": "", "a-b": "", strings.Repeat("a", 33): "", "a/b": "b", "a\n": "",
+	} {
+		if got := guardrail.ID(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // FuzzTurn takes guardContent out again, and has the caller's body back.
 func FuzzTurn(f *testing.F) {
 	f.Add(`{"messages":[{"role":"user","content":[{"text":"a"}]},{"role":"user","content":[{"text":"c"}]}],` +

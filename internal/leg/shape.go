@@ -130,7 +130,7 @@ func looked(a *Attempt) {
 	if a.End.Usage.Intervened {
 		intervened = 1
 	}
-	a.asker.Telemetry.Metrics().Levers().GuardrailCall(name, intervened)
+	a.asker.Telemetry.Metrics().Levers().GuardrailCall(guardrail.ID(name), intervened)
 }
 
 // appendForwarded appends the caller's header as far as it may reach the upstream

@@ -44,13 +44,16 @@ const CapacityServed = "served"
 // CapacityCall counts a call that was to go to capacity that was bought: served, or why it went on demand.
 func (l Levers) CapacityCall(name, outcome string) { l.m.add(capacityCalls, 1, name, outcome) }
 
-// GuardrailCall counts a call that a guardrail looked at, and whether it intervened. name is its id or ARN. Both series
-// are there from the first call on: Prometheus does not see an increase that makes its series.
-func (l Levers) GuardrailCall(name string, intervened int) {
-	if l.m == nil || name == "" {
+// GuardrailCall counts a call that a guardrail looked at, and whether it intervened. id is "" for one that has none.
+// Both series are there from the first call on: Prometheus does not see an increase that makes its series.
+func (l Levers) GuardrailCall(id string, intervened int) {
+	if l.m == nil {
 		return
 	}
-	name = l.m.guardrails.bounded(name)
+	name := otherLabel
+	if id != "" {
+		name = l.m.guardrails.bounded(id)
+	}
 	l.m.add(guardrailCalls, float64(1-intervened), name, "passed")
 	l.m.add(guardrailCalls, float64(intervened), name, "intervened")
 }

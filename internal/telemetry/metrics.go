@@ -15,10 +15,12 @@ import (
 )
 
 // maxLabels bounds the values of labels that come from configuration or
-// callers (tenants, models). Later ones are counted as otherLabel.
+// callers (tenants, models), and maxGuardrails guardrails, of which accounts
+// have few. Later ones are counted as otherLabel.
 const (
-	maxLabels  = 500
-	otherLabel = "other"
+	maxLabels     = 500
+	maxGuardrails = 50
+	otherLabel    = "other"
 )
 
 // latencies are the histogram buckets in seconds: from what the gateway adds
@@ -164,7 +166,7 @@ func newMetrics(registry *prometheus.Registry, opts Options) *Metrics {
 		reloadTime: r.gauge("sluice_config_last_reload_timestamp_seconds", "When the last good configuration was loaded."),
 		tenants:    labels{max: maxLabels},
 		models:     labels{max: maxLabels},
-		guardrails: labels{max: maxLabels},
+		guardrails: labels{max: maxGuardrails},
 	}
 	for c, row := range counters {
 		opts := prometheus.CounterOpts{Name: row.name, Help: row.help}
