@@ -86,31 +86,46 @@ func TestAgents(t *testing.T) {
 			if got, err := os.ReadFile(file); err != nil || !strings.Contains(string(got), noteText) {
 				t.Errorf("%v, %q:\n%s", err, got, out)
 			}
-			if !strings.Contains(out, `"input_tokens":22`) || !strings.Contains(out, `"output_tokens":14`) {
-				t.Errorf("it did not count two turns:\n%s", out)
+			for _, count := range wantServed(t, g, upstream, a.operation) {
+				if !strings.Contains(out, count) {
+					t.Errorf("it did not count two turns: no %s in\n%s", count, out)
+				}
 			}
-			wantServed(t, g, upstream, a.operation)
 		})
 	}
 }
 
-// wantServed compares the books with what the stand-in served, two turns of which by this operation.
-func wantServed(t *testing.T, g *harness.Gateway, upstream *harness.Sandbox, operation string) {
+// wantServed compares the books with what the stand-in served, two turns of which by this operation. It returns what
+// the agent must have counted of those.
+func wantServed(t *testing.T, g *harness.Gateway, upstream *harness.Sandbox, operation string) (counts []string) {
 	t.Helper()
 	turns := 0
-	var want, got harness.Row
+	var want, got, own harness.Row
 	for _, s := range upstream.Log() {
-		if s.Operation == operation {
+		served := harness.Row{Requests: 1, Input: s.Input, Output: s.Output, CacheRead: s.CacheRead,
+			CacheWrite: s.CacheWrite5m + s.CacheWrite1h}
+		if addRow(&want, &served); s.Operation == operation {
 			turns++
+			addRow(&own, &served)
 		}
-		want.Requests, want.Input, want.Output = want.Requests+1, want.Input+s.Input, want.Output+s.Output
 	}
 	for _, r := range g.Report("model") {
-		got.Requests, got.Input, got.Output = got.Requests+r.Requests, got.Input+r.Input, got.Output+r.Output
+		addRow(&got, &r)
 	}
 	if got != want || turns != 2 {
 		t.Errorf("%d turns; the books have %+v, the stand-in %+v", turns, got, want)
 	}
+	counts = []string{fmt.Sprintf(`"input_tokens":%d,`, own.Input), fmt.Sprintf(`"output_tokens":%d,`, own.Output)}
+	if own.CacheWrite > 0 {
+		counts = append(counts, fmt.Sprintf(`"cache_creation_input_tokens":%d,"cache_read_input_tokens":%d,`,
+			own.CacheWrite, own.CacheRead))
+	}
+	return counts
+}
+
+func addRow(to, r *harness.Row) {
+	to.Requests, to.Input, to.Output = to.Requests+r.Requests, to.Input+r.Input, to.Output+r.Output
+	to.CacheRead, to.CacheWrite = to.CacheRead+r.CacheRead, to.CacheWrite+r.CacheWrite
 }
 
 func writeInput(file string) string {
