@@ -23,7 +23,7 @@ var listTree = jsonscan.NewTree([]jsonscan.Rule{
 // with ErrInput for what is no JSON, and as mine does.
 func Sift(answer []byte, mine func(arn string) (bool, error)) ([]byte, error) {
 	var w jsonscan.Walker
-	var list, job jsonscan.Match
+	var list jsonscan.Match
 	var kept [][]byte
 	arn, all := "", true
 	w.Reset(listTree, answer)
@@ -36,16 +36,15 @@ func Sift(answer []byte, mine func(arn string) (bool, error)) ([]byte, error) {
 		case m.Role == ofJob && m.Kind == jsonscan.BeginObject:
 			arn = ""
 		case m.Role == ofJob:
-			job = m
-			yes, err := false, error(nil)
+			yes := false
 			if arn != "" {
-				yes, err = mine(arn)
-			}
-			if err != nil {
-				return nil, err
+				var err error
+				if yes, err = mine(arn); err != nil {
+					return nil, err
+				}
 			}
 			if arn = ""; yes {
-				kept = append(kept, answer[job.Start:job.End])
+				kept = append(kept, answer[m.Start:m.End])
 			}
 			all = all && yes
 		}

@@ -135,11 +135,11 @@ func vacate(k *Asker, a *Attempt) {
 	if served := u.ServiceTier; a.try.tier == config.CapacityReserved && served != "" && served != a.try.tier {
 		k.Telemetry.Metrics().Levers().TierTry(a.try.tier, "overflowed")
 	}
-	if b != nil && b.Kind == config.CapacityImported && a.End.Outcome == record.Completed {
-		k.sleepers.Called(b, a.End.At)
-	}
 	if b == nil || a.End.Outcome == record.Unknown {
 		return
+	}
+	if b.Kind == config.CapacityImported && a.End.Outcome == record.Completed {
+		k.sleepers.Called(b, a.End.At)
 	}
 	input := u.Input.N + u.CacheRead.N + u.CacheWrite5m.N + u.CacheWrite1h.N
 	k.Gauge.Settle(b, a.place.taken, input, u.Output.N, a.End.At)

@@ -20,7 +20,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/meter/budget"
 	"github.com/sluice-gateway/sluice/internal/meter/embedded"
 	"github.com/sluice-gateway/sluice/internal/meter/record"
-	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/perimeter"
 	"github.com/sluice-gateway/sluice/internal/router"
 	"github.com/sluice-gateway/sluice/internal/wire"
@@ -194,11 +193,7 @@ func (i *importing) find(ctx context.Context, place string) (*batchjob.Found, er
 	if !batchjob.InS3(place) {
 		return batchjob.Find(place)
 	}
-	calls := &outbound.Shared{}
-	if err := calls.Use(outbound.Settings{Proxy: i.cfg.Upstream.Proxy, CAFile: i.cfg.Upstream.CAFile}); err != nil {
-		return nil, err
-	}
-	objects, err := command.OpenS3(ctx, i.cfg, calls)
+	objects, err := command.ReachS3(ctx, i.cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/sluice-gateway/sluice/internal/engine/bedrock"
 	"github.com/sluice-gateway/sluice/internal/heap"
 	"github.com/sluice-gateway/sluice/internal/meter/redis"
-	"github.com/sluice-gateway/sluice/internal/outbound"
 	"github.com/sluice-gateway/sluice/internal/review"
 	"github.com/sluice-gateway/sluice/internal/snapshot"
 	"github.com/sluice-gateway/sluice/internal/tenant"
@@ -111,13 +110,7 @@ func examine(ctx context.Context, file string, f doctorFlags, root string) []doc
 
 // askBuckets asks S3 for what batch jobs read.
 func askBuckets(ctx context.Context, cfg *config.Config) []doctor.Finding {
-	return doctor.Buckets(ctx, doctor.Places(cfg), func() (doctor.Lister, error) {
-		calls := &outbound.Shared{}
-		if err := calls.Use(outbound.Settings{Proxy: cfg.Upstream.Proxy, CAFile: cfg.Upstream.CAFile}); err != nil {
-			return nil, err
-		}
-		return command.OpenS3(ctx, cfg, calls)
-	})
+	return doctor.Buckets(ctx, doctor.Places(cfg), func() (doctor.Lister, error) { return command.ReachS3(ctx, cfg) })
 }
 
 // readForDoctor reads a configuration; nil with what is wrong when it cannot be used.
