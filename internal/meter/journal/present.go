@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// ErrGone is the fault of a journal whose directory or newest segment was removed, moved
-// or replaced under it: what is written would be lost. It ends when they are back.
-var ErrGone = errors.New("the journal is gone: somebody removed, moved or replaced it while it was in use")
+// ErrGone is the fault of a journal whose directory or newest segment was removed, moved,
+// cut or replaced under it: what is written would be lost. It ends when they are back.
+var ErrGone = errors.New("the journal is gone: somebody removed, moved, cut or replaced it while it was in use")
 
 // present fails with ErrGone when what the journal writes to is not in its place. Other
 // faults of the disk show when it is written to.
@@ -21,15 +21,31 @@ func present(j *Journal) error {
 	case err == nil && place != j.place:
 		return fmt.Errorf("%w: another directory is in its place", ErrGone)
 	}
-	newest := j.Written().Segment
-	f, err := openSegment(j.disk, newest)
-	if err == nil {
-		return f.Close()
+	written := j.Written()
+	f, err := openSegment(j.disk, written.Segment)
+	switch {
+	case isGone(err):
+		return fmt.Errorf("%w: there is no segment %d", ErrGone, written.Segment)
+	case err != nil:
+		return nil
 	}
-	if isGone(err) {
-		return fmt.Errorf("%w: there is no segment %d", ErrGone, newest)
+	defer f.Close() //nolint:errcheck // was only read
+	if !holds(f, written) {
+		return fmt.Errorf("%w: segment %d has lost records that were written to it", ErrGone, written.Segment)
 	}
 	return nil
+}
+
+// holds reports whether the file of a segment can have all that was written to it: a copy
+// put in its place lacks what came after, and one that was cut lacks its header as soon as
+// more is written.
+func holds(f File, written Position) bool {
+	size, err := f.Size()
+	if err == nil && size < written.Offset {
+		return false
+	}
+	_, err = readHeader(f)
+	return !errors.Is(err, errHeader)
 }
 
 func isGone(err error) bool {

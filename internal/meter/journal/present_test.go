@@ -70,6 +70,28 @@ func TestGone(t *testing.T) {
 	j, dir = open()
 	must(os.RemoveAll(filepath.Dir(dir)))
 	refused("all removed", j)
+
+	newest := func(j *Journal, dir string) string { return filepath.Join(dir, segmentName(j.Written().Segment)) }
+	for what, size := range map[string]int64{"emptied": 0, "cut in its header": 40, "cut in its records": headerSize + 4} {
+		j, dir = open()
+		must(os.Truncate(newest(j, dir), size))
+		refused("the newest segment "+what, j)
+	}
+
+	j, dir = open()
+	must(os.Truncate(newest(j, dir), 0))
+	_, err := j.Append(1, []byte("written behind a hole"), Reserved)
+	must(err)
+	refused("the newest segment emptied, and written to", j)
+
+	j, dir = open()
+	copied, err := os.ReadFile(newest(j, dir))
+	must(err)
+	_, err = j.Append(1, []byte("after the copy"), Refusable)
+	must(err)
+	must(os.Remove(newest(j, dir)))
+	must(os.WriteFile(newest(j, dir), copied, 0o600))
+	refused("an older copy of the newest segment in its place", j)
 }
 
 // TestMissing notes older segments that somebody removed, and goes on.
