@@ -83,16 +83,24 @@ func withAllFaults(cfg *config.Config, err error) (*config.Config, error) {
 }
 
 // Secrets finds the root secret of a data directory, or makes it on the first
-// start.
+// start. Where a gateway has run it makes none, because that would refuse every key.
 func Secrets(dataDir string) (*tenant.Secrets, error) {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir %s cannot be made: %s%w", dataDir, wayOut(err), err)
 	}
-	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
-	if way := wayOut(err); way != "" {
-		return nil, Invalid(fmt.Errorf("data_dir %s cannot be used: %s%w", dataDir, way, err))
+	if _, ran := os.Stat(string(journalIn(dataDir))); ran == nil {
+		return ExistingSecrets(dataDir)
 	}
-	return secrets, Invalid(err)
+	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
+	return secrets, refusedSecret(dataDir, err)
+}
+
+// refusedSecret is what to say of a root secret that was not found or must not be used.
+func refusedSecret(dataDir string, err error) error {
+	if way := wayOut(err); way != "" {
+		return Invalid(fmt.Errorf("data_dir %s cannot be used: %s%w", dataDir, way, err))
+	}
+	return Invalid(err)
 }
 
 // wayOut says what to do about a data directory that the system refuses, "" when that is not known.
@@ -118,9 +126,9 @@ func ExistingSecrets(dataDir string) (*tenant.Secrets, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, Invalid(&userfile.Error{Err: err, Why: fmt.Sprintf("there is no root secret: SLUICE_ROOT_SECRET is not "+
 			"set, and %s does not exist. A gateway makes it at its first start; run this where that gateway runs, or with its "+
-			"SLUICE_ROOT_SECRET", filepath.Join(dataDir, "root.secret"))})
+			"SLUICE_ROOT_SECRET, or put its file back", filepath.Join(dataDir, "root.secret"))})
 	}
-	return secrets, Invalid(err)
+	return secrets, refusedSecret(dataDir, err)
 }
 
 // Compile compiles a configuration for a command that checks no caller's

@@ -2,7 +2,9 @@ package command
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,4 +52,32 @@ func FuzzAllFaults(f *testing.F) {
 			t.Errorf("an error without a mistake: %v", err)
 		}
 	})
+}
+
+// TestLostRootSecret: where a gateway has run, no new root secret is made, which would
+// refuse every key.
+func TestLostRootSecret(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	t.Setenv("SLUICE_ROOT_SECRET", "")
+	made, err := Secrets(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "journal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Secrets(dir)
+	if err != nil || again.Fingerprint() != made.Fingerprint() {
+		t.Fatalf("another one: %v", err)
+	}
+	secret := filepath.Join(dir, "root.secret")
+	if err := os.Remove(secret); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Secrets(dir); err == nil || !strings.Contains(err.Error(), "put its file back") {
+		t.Errorf("without its file: %v", err)
+	}
+	if _, err := os.Stat(secret); err == nil {
+		t.Error("a new one was made")
+	}
 }

@@ -20,8 +20,10 @@ import (
 
 // JournalDir is where the gateway of a configuration writes its records.
 func JournalDir(cfg *config.Config) journal.Dir {
-	return journal.Dir(filepath.Join(cfg.DataDir, "journal"))
+	return journalIn(cfg.DataDir)
 }
+
+func journalIn(dataDir string) journal.Dir { return journal.Dir(filepath.Join(dataDir, "journal")) }
 
 // CorrectionsDir is the journal of what commands resolve and adjust.
 func CorrectionsDir(cfg *config.Config) journal.Dir {

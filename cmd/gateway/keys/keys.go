@@ -95,9 +95,6 @@ func secretsToIssue(warnings io.Writer, file string) (*tenant.Secrets, error) {
 	if _, missing := os.Lstat(secret); !os.IsNotExist(missing) {
 		return nil, err
 	}
-	if _, ran := os.Stat(string(command.JournalDir(cfg))); ran == nil { // by a root secret that is not here
-		return nil, err
-	}
 	if secrets, err = command.Secrets(cfg.DataDir); err == nil {
 		fmt.Fprintf(warnings, "made the root secret that the keys of this data directory derive from: %s\n", secret)
 	}
