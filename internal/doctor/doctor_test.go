@@ -81,7 +81,16 @@ func TestDisk(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left there: %v %v", left, err)
 	}
-	has(t, Disk(filepath.Join(dir, "data"), "group", time.Now), OK, "the first start makes it")
+	for _, below := range []string{"data", "several/levels/data"} {
+		found := Disk(filepath.Join(dir, below), "group", time.Now)
+		if room := free(about{}, dir); len(found) != 1 || found[0].State != room.State {
+			t.Errorf("%s: %+v", below, found)
+		}
+		has(t, found, found[0].State, "the first start makes it")
+	}
+	file := harness.File(t, "file", "")
+	has(t, Disk(file, "group", time.Now), Fail, "cannot be written")
+	has(t, Disk(filepath.Join(file, "data"), "group", time.Now), Fail, "cannot be written")
 	has(t, Disk("/proc/self/fd", "group", time.Now), Fail, "cannot be written")
 	at := time.Now()
 	slow := func() time.Time { at = at.Add(20 * time.Millisecond); return at }
@@ -95,9 +104,12 @@ func TestRoom(t *testing.T) {
 	for left, want := range map[uint64]State{
 		0: Fail, leastFree - 1: Fail, leastFree: Warn, warnFree - 1: Warn, warnFree: OK, 1 << 60: OK,
 	} {
-		if got := judgeRoom(a, left); got.State != want {
+		if got := judgeRoom(a, left, leastInodes); got.State != want {
 			t.Errorf("%d bytes: %+v, want %v", left, got, want)
 		}
+	}
+	if got := judgeRoom(a, 1<<60, leastInodes-1); got.State != Fail || !strings.Contains(got.Message, "inodes") {
+		t.Errorf("%+v", got)
 	}
 }
 

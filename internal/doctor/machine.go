@@ -77,19 +77,15 @@ const (
 	syncs    = 15
 	// leastFree is how much room a journal needs for a day without a ledger.
 	leastFree, warnFree = 64 * mib, 1024 * mib
+	leastInodes         = 100
 )
 
 // Disk checks the data directory: that it can be written, how much room it has, and how
 // long an fsync takes. Of what it writes nothing stays.
 func Disk(dir, fsync string, now func() time.Time) []Finding {
 	a := about{"disk", dir}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		parent := filepath.Dir(dir)
-		if err := unix.Access(parent, unix.W_OK); err != nil {
-			return []Finding{a.fail("make the directory, for the user that runs the gateway", "it is not there, and cannot be "+
-				"made in %s: %v", parent, err)}
-		}
-		return []Finding{a.ok("it is not there yet; the first start makes it")}
+	if in := existing(dir); in != dir {
+		return []Finding{toBeMade(a, in)}
 	}
 	took, err := timeSync(dir, now)
 	if err != nil {
@@ -111,17 +107,43 @@ func Disk(dir, fsync string, now func() time.Time) []Finding {
 	return all
 }
 
+// existing is the nearest directory above that is there, or the directory itself.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// toBeMade judges a directory that the first start makes in another one.
+func toBeMade(a about, in string) Finding {
+	if err := unix.Access(in, unix.W_OK); err != nil {
+		return a.fail("make the directory, for the user that runs the gateway", "it is not there, and cannot be made in %s: %v",
+			in, err)
+	}
+	found := free(a, in)
+	found.Message += "; it is not there yet, the first start makes it"
+	return found
+}
+
 func free(a about, dir string) Finding {
 	var room unix.Statfs_t
 	if err := unix.Statfs(dir, &room); err != nil {
 		return a.warn("see whether the file system answers", "how much room there is cannot be seen: %v", err)
 	}
-	return judgeRoom(a, room.Bavail*uint64(room.Bsize)) //nolint:gosec // sizes of blocks are not negative
+	if room.Files == 0 { // a file system that has no such bound
+		room.Ffree = leastInodes
+	}
+	return judgeRoom(a, room.Bavail*uint64(room.Bsize), room.Ffree) //nolint:gosec // sizes of blocks are not negative
 }
 
-func judgeRoom(a about, left uint64) Finding {
+func judgeRoom(a about, left, inodes uint64) Finding {
 	const way = "make room: without any, new requests get 503"
 	switch {
+	case inodes < leastInodes:
+		return a.fail("remove files: without any inode, new requests get 503", "%d inodes are free", inodes)
 	case left < leastFree:
 		return a.fail(way, "%d MiB are free", left/mib)
 	case left < warnFree:

@@ -92,15 +92,15 @@ func Secrets(dataDir string) (*tenant.Secrets, error) {
 		return ExistingSecrets(dataDir)
 	}
 	secrets, err := tenant.LoadSecrets(dataDir, os.Getenv, rand.Reader)
-	return secrets, refusedSecret(dataDir, err)
+	return secrets, Invalid(Unusable(dataDir, err))
 }
 
-// refusedSecret is what to say of a root secret that was not found or must not be used.
-func refusedSecret(dataDir string, err error) error {
+// Unusable is an error of a data directory with what to do about it, where that is known.
+func Unusable(dataDir string, err error) error {
 	if way := wayOut(err); way != "" {
 		return Invalid(fmt.Errorf("data_dir %s cannot be used: %s%w", dataDir, way, err))
 	}
-	return Invalid(err)
+	return err
 }
 
 // wayOut says what to do about a data directory that the system refuses, "" when that is not known.
@@ -128,7 +128,7 @@ func ExistingSecrets(dataDir string) (*tenant.Secrets, error) {
 			"set, and %s does not exist. A gateway makes it at its first start; run this where that gateway runs, or with its "+
 			"SLUICE_ROOT_SECRET, or put its file back", filepath.Join(dataDir, "root.secret"))})
 	}
-	return secrets, refusedSecret(dataDir, err)
+	return secrets, Invalid(Unusable(dataDir, err))
 }
 
 // Compile compiles a configuration for a command that checks no caller's

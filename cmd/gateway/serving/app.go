@@ -305,7 +305,7 @@ func cannotListen(cfg *config.Config, path, addr string, err error) error {
 // cannotOpen says which key names a data directory that another gateway uses.
 func cannotOpen(cfg *config.Config, err error) error {
 	if !errors.Is(err, journal.ErrLocked) {
-		return err
+		return command.Unusable(cfg.DataDir, err)
 	}
 	at := cfg.At("data_dir")
 	return fmt.Errorf("another gateway uses %s: end that, or change data_dir (%s:%d): %w",
