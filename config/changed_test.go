@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -180,6 +182,43 @@ func TestReloadThroughLinks(t *testing.T) {
 		refused, _ := r.reload()
 		if want := 1 + i%2; refused != "" || len(r.now.Tenants) != want {
 			t.Errorf("%s: %s, %d tenants", target, refused, len(r.now.Tenants))
+		}
+	}
+}
+
+// TestReloadWaitsForNoPipe has another thing where the main file was, or one that it
+// includes: a reload that waits for a pipe would hold up all later ones, and the stop. U20
+func TestReloadWaitsForNoPipe(t *testing.T) {
+	to := func(target string) func(string) error {
+		return func(name string) error { return os.Symlink(target, name) }
+	}
+	const noFile = "is a pipe or a device, and a file is needed"
+	for _, c := range []struct {
+		want string
+		put  func(name string) error
+	}{
+		{noFile, func(name string) error { return syscall.Mkfifo(name, 0o600) }},
+		{noFile, to("/dev/zero")},
+		{noFile, to("/dev/null")},
+		{noFile, to("/dev/ptmx")},
+		{"is a folder", func(name string) error { return os.Mkdir(name, 0o700) }},
+		{"too many levels of symbolic links", func(name string) error { return os.Symlink(name, name) }},
+		{"there is no", to("nowhere")},
+	} {
+		for _, name := range []string{"sluice.yaml", "teams/one.yaml"} {
+			r := &reloading{t: t, dir: t.TempDir()}
+			r.write("sluice.yaml", wholeFile)
+			r.write("teams/one.yaml", "tenants:\n  - id: one\n")
+			if refused, _ := r.reload(); refused != "" {
+				t.Fatal(refused)
+			}
+			file := filepath.Join(r.dir, name)
+			if err := errors.Join(os.Remove(file), c.put(file)); err != nil {
+				t.Fatal(err)
+			}
+			if refused, _ := r.reload(); !strings.Contains(refused, c.want) {
+				t.Errorf("%s: %q, want %q", name, refused, c.want)
+			}
 		}
 	}
 }

@@ -39,7 +39,11 @@ func LoadToRead(path string, env func(string) string) (*Config, error) {
 // those of previous. Both share the values of the others, which nobody may change.
 // Without previous it is Load.
 func Reload(previous *Config, path string, env func(string) string) (*Config, error) {
-	data, err := userfile.Read(path)
+	read := userfile.Read
+	if previous != nil {
+		read = userfile.Again
+	}
+	data, err := read(path)
 	if errors.Is(err, userfile.ErrEmpty) && previous != nil {
 		err = fmt.Errorf("%w, and was not", err)
 	}

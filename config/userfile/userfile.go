@@ -82,6 +82,15 @@ const MostText = 256 << 20
 // is in another encoding than UTF-8 by its first bytes is an *Error too.
 func Read(name string) ([]byte, error) { return read(name, MostText) }
 
+// Again is Read for a file that was read before and is wanted as it is now. What has
+// become a pipe or a device is refused, as in Whole.
+func Again(name string) ([]byte, error) {
+	if err := regular(name); err != nil {
+		return nil, explain(name, err)
+	}
+	return Read(name)
+}
+
 func read(name string, most int64) ([]byte, error) {
 	f, err := Open(name)
 	if err != nil {
@@ -108,16 +117,24 @@ func read(name string, most int64) ([]byte, error) {
 // is no file, as a pipe, is refused: nobody may ever write into it, and a later reload
 // would find it empty.
 func Whole(name string) ([]byte, error) {
+	if err := regular(name); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name)
+}
+
+// regular refuses what is no file of at most MostText. Of a folder, reading says it.
+func regular(name string) error {
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !info.Mode().IsRegular() && !info.IsDir():
-		return nil, &Error{Name: name, Why: "is a pipe or a device, and a file is needed"}
+		return &Error{Name: name, Why: "is a pipe or a device, and a file is needed"}
 	case info.Size() > MostText:
-		return nil, tooLarge(name, MostText)
+		return tooLarge(name, MostText)
 	}
-	return os.ReadFile(name)
+	return nil
 }
 
 // Text is Whole for a file that is text.
@@ -180,6 +197,9 @@ func UTF8(name string) ([]byte, error) {
 
 // explain makes an *Error of what the system said of a file.
 func explain(name string, err error) error {
+	if own := (*Error)(nil); errors.As(err, &own) {
+		return own
+	}
 	e := &Error{Name: name, Err: err}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

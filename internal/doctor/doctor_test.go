@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -155,6 +156,12 @@ func TestCertificate(t *testing.T) {
 	has(t, Authorities(expired.Cert, now), Fail, "expired at")
 	has(t, Authorities(good.Key, now), Fail, "no certificate")
 	has(t, Authorities("none", now), Fail, "no such file")
+	pipe := filepath.Join(t.TempDir(), "pipe") // reading one may never end
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	has(t, Authorities(pipe, now), Fail, "is a pipe")
+	has(t, Certificate(&config.TLS{Cert: good.Cert, Key: pipe}, now), Fail, "is a pipe")
 }
 
 // ledger examines a real server.

@@ -4,10 +4,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"os"
 	"time"
 
 	"github.com/sluice-gateway/sluice/config"
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // expiresSoon is how long before a certificate expires that is a warning.
@@ -16,7 +16,7 @@ const expiresSoon = 21 * 24 * time.Hour
 // Certificate checks the pair that callers get: that it fits, and its dates.
 func Certificate(files *config.TLS, now time.Time) []Finding {
 	a := about{"tls", files.Cert}
-	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	pair, err := readPair(files)
 	if err != nil {
 		return []Finding{a.fail("put a certificate and its key, as PEM, where tls.cert and tls.key say", "%v", err)}
 	}
@@ -29,10 +29,22 @@ func Certificate(files *config.TLS, now time.Time) []Finding {
 	return all
 }
 
+func readPair(files *config.TLS) (tls.Certificate, error) {
+	cert, err := userfile.Whole(files.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := userfile.Whole(files.Key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
 // Authorities checks the dates of the certificates in a file of authorities.
 func Authorities(file string, now time.Time) []Finding {
 	a := about{"ca_file", file}
-	rest, err := os.ReadFile(file)
+	rest, err := userfile.Whole(file)
 	if err != nil {
 		return []Finding{a.fail("put the authorities' certificates there, as PEM", "%v", err)}
 	}

@@ -87,18 +87,18 @@ func readOrMake(path string, random io.Reader) ([]byte, error) {
 }
 
 func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read root secret: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // was only read
-	stat, err := f.Stat()
+	stat, err := os.Stat(path) // before it is opened, which waits where it is a pipe
 	if err != nil {
 		return nil, fmt.Errorf("read root secret: %w", err)
 	}
 	if mode := stat.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
 		return nil, &SecretError{path, fmt.Sprintf("must be a file that only its owner can read (chmod 600), is %v", mode)}
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read root secret: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // was only read
 	secret, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read root secret: %w", err)

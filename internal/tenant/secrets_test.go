@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -131,15 +132,20 @@ func TestLoadSecretsRefuses(t *testing.T) {
 	f("short previous", 0o600, oldRoot, environ("", "fifteen bytes.."))
 }
 
-func TestLoadSecretsRefusesAFolder(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, secretFile), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	_, err := LoadSecrets(dir, environ("", ""), rand.Reader)
-	var refusal *SecretError
-	if !errors.As(err, &refusal) {
-		t.Error(err)
+func TestLoadSecretsRefusesWhatIsNoFile(t *testing.T) {
+	for what, put := range map[string]func(string) error{
+		"folder": func(path string) error { return os.Mkdir(path, 0o700) },
+		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	} {
+		dir := t.TempDir()
+		if err := put(filepath.Join(dir, secretFile)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadSecrets(dir, environ("", ""), rand.Reader)
+		var refusal *SecretError
+		if !errors.As(err, &refusal) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

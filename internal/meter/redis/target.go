@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/sluice-gateway/sluice/config/userfile"
 )
 
 // mode is what kind of set-up a URL names.
@@ -166,7 +167,7 @@ func trust(c *tls.Config, file string) error {
 	if c == nil {
 		return errors.New("redis URL: ca_file needs TLS: rediss, rediss-sentinel or rediss-cluster")
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := userfile.Whole(file)
 	if err != nil {
 		return fmt.Errorf("redis URL: ca_file: %w", err)
 	}
