@@ -120,8 +120,8 @@ func existing(dir string) string {
 // toBeMade judges a directory that the first start makes in another one.
 func toBeMade(a about, in string) Finding {
 	if err := unix.Access(in, unix.W_OK); err != nil {
-		return a.fail("make the directory, for the user that runs the gateway", "it is not there, and cannot be made in %s: %v",
-			in, err)
+		return a.fail("make the directory, for the user that runs the gateway",
+			"it is not there, and cannot be made in %s: %v", in, err)
 	}
 	found := free(a, in)
 	found.Message += "; it is not there yet, the first start makes it"

@@ -216,8 +216,7 @@ func (a *accounts) checkFingerprint(ctx context.Context) error {
 		}
 	}
 	if errors.Is(err, ledger.ErrFingerprint) {
-		return fmt.Errorf("%w: the root secret is not the one that this ledger's keys were derived from; "+
-			"start with that one, as SLUICE_ROOT_SECRET or as root.secret in data_dir", err)
+		return fmt.Errorf("%w: set SLUICE_ROOT_SECRET, or root.secret in data_dir, to the one that its keys derive from", err)
 	}
 	if err != nil {
 		a.log.Warn("the ledger's fingerprint could not be checked", "err", err)
