@@ -16,13 +16,17 @@ var (
 	// secret is the value of a key that is called like a secret, or almost.
 	secret = regexp.MustCompile(`(?i)(\b(?:[a-z_-]+[_-])?(?:token|tokn|tokne|toekn|secr[a-z]*|passw[a-z]*|pwd|` +
 		`secret_access_key|secret_key|api_key)["']?\s*:\s*[\[{|>]?\s*)("[^"]*|'[^']*|[^\s,{}\[\]#'"|>][^,}\]]*)`)
+	// hook is what follows the host in the address of a webhook: who has it may post there.
+	hook = regexp.MustCompile(`(?i)(\bwebh?o+k["']?\s*:\s*["']?[a-z]+://[^/\s'",}]+/)([^\s'",}\]]+)`)
+	// query is a secret in the query of a URL.
+	query = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*[_-])?(?:token|secret|password|pwd|sig|signature|key)=)([^&\s'",}\]]+)`)
 	// variable is what stands for a secret that is elsewhere.
 	variable = regexp.MustCompile(`^["']?\$\{?[A-Za-z0-9_]*(:-)?\}?["']?\s*$`)
 )
 
 // Line is a line with a "*" for each character of a secret, so that the others are where they were.
 func Line(line string) string {
-	for _, form := range []*regexp.Regexp{bearer, login, secret} {
+	for _, form := range []*regexp.Regexp{bearer, login, secret, hook, query} {
 		at := 0
 		var b strings.Builder
 		for _, m := range form.FindAllStringSubmatchIndex(line, -1) {

@@ -36,11 +36,17 @@ func TestLine(t *testing.T) {
 	f(`redis: "redis://u:p/w@h:6379/0"`, `redis: "redis://u:***@h:6379/0"`)
 	f("proxy: ftp://:pw@h", "proxy: ftp://:**@h")
 
+	f("webhook: https://hooks.slack.com/services/T0/xyz # ours", "webhook: https://hooks.slack.com/*************** # ours")
+	f(`{id: a, webhok: "https://h.example/x?y", keys: []}`, `{id: a, webhok: "https://h.example/***", keys: []}`)
+	f("endpoint: https://h/x?token=abc&b=1", "endpoint: https://h/x?token=***&b=1")
+	f("redis: rediss://h:6379/0?password=abc&ca_file=/x.pem", "redis: rediss://h:6379/0?password=***&ca_file=/x.pem")
+
 	for _, shown := range []string{
 		`token: "${SLUICE_ADMIN_TOKEN:-}"`, "token: ${TOKEN}", "token: $TOKEN", "token:", "token: # none",
 		"output_tokens: {default: 500, max: 1000}", "tokens_per_minute: 200000", "input_tokens: 5",
 		"if: request.input_tokens > 30000", "keys: [SLKBCBJRLH4F6I2RKKZ5XMML]", "redis: redis://h:6379/0",
-		"endpoint: https://h:8443/x", "external_id: sluice-7f3a",
+		"endpoint: https://h:8443/x", "webhook: https://hooks.example", "webhook: ${SLUICE_WEBHOOK}",
+		"redis: rediss://h:6379/0?ca_file=/x.pem&key=${KEY}", "external_id: sluice-7f3a",
 	} {
 		f(shown, shown)
 	}

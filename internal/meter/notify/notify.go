@@ -15,9 +15,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -138,7 +140,7 @@ func (s *Sender) deliver(m Message) {
 			return
 		}
 		if n == s.opts.Attempts || !s.pause(wait) {
-			s.drop(m, err.Error())
+			s.drop(m, reason(err))
 			return
 		}
 		wait *= 2
@@ -146,8 +148,25 @@ func (s *Sender) deliver(m Message) {
 }
 
 func (s *Sender) drop(m Message, why string) {
-	s.opts.Log.Warn("webhook message is not delivered", "url", m.URL, "why", why)
+	s.opts.Log.Warn("webhook message is not delivered", "receiver", receiver(m.URL), "why", why)
 	m.end(GivenUp)
+}
+
+// receiver is a webhook's address without the path and the query, in which services have secrets.
+func receiver(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// reason is an error without the address that those of net/http begin with.
+func reason(err error) string {
+	if of := (*url.Error)(nil); errors.As(err, &of) {
+		return of.Err.Error()
+	}
+	return err.Error()
 }
 
 func (m *Message) end(how Outcome) {

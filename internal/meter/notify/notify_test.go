@@ -1,8 +1,10 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -78,6 +80,26 @@ func TestGivesUp(t *testing.T) {
 	s.Post(dropped.message(server.URL))
 	if calls.Load() != 3 || dropped.n.Load() != 2 {
 		t.Errorf("%d calls, %d dropped", calls.Load(), dropped.n.Load())
+	}
+}
+
+// TestLogHasNoAddress: who has a webhook's whole address may post there.
+func TestLogHasNoAddress(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	elsewhere := httptest.NewServer(http.RedirectHandler(closed.URL+"/hidden?hidden", http.StatusTemporaryRedirect))
+	defer elsewhere.Close()
+	for _, address := range []string{
+		closed.URL + "/services/hidden?x=hidden", "http://user:hidden@" + strings.TrimPrefix(closed.URL, "http://") + "/",
+		elsewhere.URL + "/hidden", "http://h/hidden\x7f", "hidden", ":hidden", "",
+	} {
+		var log bytes.Buffer
+		s := New(Options{Attempts: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		s.Post(Message{URL: address})
+		s.Close(context.Background())
+		if !strings.Contains(log.String(), "not delivered") || strings.Contains(log.String(), "hidden") {
+			t.Errorf("%s: %s", address, log.String())
+		}
 	}
 }
 
