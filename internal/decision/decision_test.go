@@ -232,8 +232,8 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	l.flush(false)
-	if l.store.bytes > 300_000+blockBytes {
-		t.Errorf("%d bytes", l.store.bytes)
+	if l.store.Load().bytes > 300_000+blockBytes {
+		t.Errorf("%d bytes", l.store.Load().bytes)
 	}
 	if info, err := os.Stat(file); err != nil || info.Size() > 3_000_000 {
 		t.Errorf("%v %d", err, info.Size())
@@ -249,9 +249,9 @@ func TestBounds(t *testing.T) {
 	if p, err = l.List(Filter{}, "", 1000); err != nil || len(p.Decisions) != 1 {
 		t.Error(err, len(p.Decisions))
 	}
-	before := l.store.bytes
-	if err := l.store.db.View(l.store.weigh); err != nil || l.store.bytes != before {
-		t.Error(err, before, l.store.bytes)
+	before := l.store.Load().bytes
+	if err := l.store.Load().view(l.store.Load().weigh); err != nil || l.store.Load().bytes != before {
+		t.Error(err, before, l.store.Load().bytes)
 	}
 }
 
@@ -388,6 +388,6 @@ func BenchmarkWrite(b *testing.B) {
 		l.flush(false)
 		c.now = c.now.Add(time.Second)
 	}
-	b.ReportMetric(float64(l.store.bytes)/float64(n), "bytes/decision")
+	b.ReportMetric(float64(l.store.Load().bytes)/float64(n), "bytes/decision")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/decision")
 }

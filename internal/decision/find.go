@@ -34,12 +34,12 @@ func (l *Log) Find(id string) (*Decision, error) {
 		return nil, fmt.Errorf("%w: %q is no request id: it has 26 letters and digits", ErrInvalid, id)
 	}
 	l.flush(false)
-	return l.store.find(want)
+	return l.store.Load().find(want)
 }
 
 func (s *store) find(want ulid.ULID) (found *Decision, err error) {
 	arrived := want.Timestamp()
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.view(func(tx *bbolt.Tx) error {
 		index, blocks := tx.Bucket([]byte(bucketIndex)).Cursor(), tx.Bucket([]byte(bucketBlocks))
 		for k, v := s.before(index, arrived); k != nil; k, v = index.Next() {
 			if binary.BigEndian.Uint64(k) > keyAt(arrived.Add(longestRequest)) {
@@ -173,7 +173,7 @@ const (
 // an earlier page; "" is the first page. It fails with ErrInvalid for a cursor that is none.
 func (l *Log) List(f Filter, cursor string, limit int) (*Page, error) {
 	l.flush(false)
-	return l.store.list(&f, cursor, min(max(limit, 1), mostOfPage))
+	return l.store.Load().list(&f, cursor, min(max(limit, 1), mostOfPage))
 }
 
 // place is behind which decision a page begins: those of a block before the given number.
@@ -204,7 +204,7 @@ func (s *store) list(f *Filter, cursor string, limit int) (*Page, error) {
 		}
 	}
 	page := &Page{Decisions: []Decision{}}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		index, blocks := tx.Bucket([]byte(bucketIndex)).Cursor(), tx.Bucket([]byte(bucketBlocks))
 		if _, v := index.First(); v != nil {
 			h, err := readHead(v)
@@ -304,8 +304,8 @@ func (l *Log) Each(after string, most int, yield func(*Decision) error) (string,
 			return after, err
 		}
 	}
-	at := from
-	err := l.store.db.View(func(tx *bbolt.Tx) error {
+	at, store := from, l.store.Load()
+	err := store.view(func(tx *bbolt.Tx) error {
 		blocks := tx.Bucket([]byte(bucketBlocks)).Cursor()
 		k, packed := blocks.Seek(binary.BigEndian.AppendUint64(nil, from.key))
 		for n := 0; k != nil && n < most; k, packed = blocks.Next() {
@@ -314,7 +314,7 @@ func (l *Log) Each(after string, most int, yield func(*Decision) error) (string,
 			if key == from.key {
 				skip = from.number
 			}
-			count, err := l.store.each(packed, skip, yield)
+			count, err := store.each(packed, skip, yield)
 			if err != nil {
 				return err
 			}

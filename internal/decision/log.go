@@ -2,8 +2,12 @@ package decision
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,7 +40,7 @@ type Options struct {
 // Log takes decisions in and writes them. Make it with Open; it is safe for concurrent use.
 type Log struct {
 	opts  Options
-	store *store
+	store atomic.Pointer[store] // replaced by flush
 	sums  sums
 
 	wake, stop, done chan struct{}
@@ -53,13 +57,15 @@ type Log struct {
 // Open opens the store of a gateway, which alone may have it open, and starts its writer. What
 // is in the file and cannot be used is moved out of the way.
 func Open(o Options) (*Log, error) {
+	if err := os.MkdirAll(filepath.Dir(o.File), 0o700); err != nil {
+		return nil, err
+	}
 	s, err := openStore(o)
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{
-		opts: o, store: s, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-	}
+	l := &Log{opts: o, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	l.store.Store(s)
 	go l.run()
 	return l, nil
 }
@@ -127,10 +133,7 @@ func (l *Log) flush(all bool) {
 	}
 	now := l.opts.Now()
 	minutes := l.sums.take(now, all)
-	if len(batch) == 0 && len(minutes) == 0 {
-		return
-	}
-	err := l.store.write(batch, minutes, now)
+	err := l.write(batch, minutes, now)
 	if err != nil {
 		l.dropped(n)
 	}
@@ -143,6 +146,26 @@ func (l *Log) flush(all bool) {
 	l.failed = err != nil
 }
 
+// write writes to the file, or to another one when it is not whole any more. The caller
+// holds turn.
+func (l *Log) write(batch []byte, minutes []minute, now time.Time) error {
+	store := l.store.Load()
+	why := store.whole()
+	if why == nil {
+		if len(batch) == 0 && len(minutes) == 0 {
+			return nil
+		}
+		if err := store.write(batch, minutes, now); !errors.Is(err, errDamaged) {
+			return err
+		}
+		why = errDamaged
+	}
+	if err := l.renew(why); err != nil {
+		return err
+	}
+	return l.store.Load().write(batch, minutes, now)
+}
+
 // Close writes what waits and closes the store, within ctx and five seconds.
 func (l *Log) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastWrite)
@@ -150,7 +173,7 @@ func (l *Log) Close(ctx context.Context) {
 	close(l.stop)
 	select {
 	case <-l.done:
-		l.store.close()
+		l.store.Load().close()
 	case <-ctx.Done():
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -58,9 +57,11 @@ func readHead(b []byte) (h head, err error) {
 	return h, nil
 }
 
-// store is the file. write belongs to one goroutine at a time.
+// store is the file. write and whole belong to one goroutine at a time.
 type store struct {
-	db       *bbolt.DB
+	guarded
+	name     string
+	is       os.FileInfo // how the file was when it was looked at last, nil once closed
 	keep     time.Duration
 	maxBytes int64
 
@@ -75,17 +76,14 @@ type store struct {
 	room  []byte // for what compress writes
 }
 
+// openStore opens the file, or begins one in a directory that is there.
 func openStore(o Options) (*store, error) {
-	if err := os.MkdirAll(filepath.Dir(o.File), 0o700); err != nil {
-		return nil, err
-	}
-	s := &store{keep: o.Keep, maxBytes: o.MaxBytes}
-	err := s.open(o.File, false)
-	if err != nil && !errors.Is(err, bbolt.ErrTimeout) && !os.IsPermission(err) { //nolint:staticcheck // its own name
-		bad := fmt.Sprintf("%s.%s.bad", o.File, o.Now().UTC().Format("20060102T150405Z"))
-		o.Log.Warn("the file of decisions cannot be used; a new one is begun", "err", err, "moved_to", bad)
-		if err = os.Rename(o.File, bad); err == nil {
-			err = s.open(o.File, false)
+	s := &store{name: o.File, keep: o.Keep, maxBytes: o.MaxBytes}
+	err := s.open()
+	//nolint:staticcheck // its own name
+	if err != nil && !errors.Is(err, bbolt.ErrTimeout) && !os.IsPermission(err) && !os.IsNotExist(err) {
+		if err = setAside(o, err); err == nil {
+			err = s.open()
 		}
 	}
 	if err != nil {
@@ -94,10 +92,15 @@ func openStore(o Options) (*store, error) {
 	return s, nil
 }
 
-// open opens the file, and when it is to be written makes its buckets and looks how large
-// all is.
-func (s *store) open(file string, readOnly bool) error {
-	var err error
+// setAside moves a file out of the way that cannot be used.
+func setAside(o Options, why error) error {
+	bad := fmt.Sprintf("%s.%s.bad", o.File, o.Now().UTC().Format("20060102T150405.000Z"))
+	o.Log.Warn("the file of decisions cannot be used; a new one is begun", "err", why, "moved_to", bad)
+	return os.Rename(o.File, bad)
+}
+
+// open opens the file, makes its buckets and looks how large all is.
+func (s *store) open() (err error) {
 	if s.pack, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(blockBytes), zstd.WithLowerEncoderMem(true)); err != nil {
 		return err
@@ -105,13 +108,13 @@ func (s *store) open(file string, readOnly bool) error {
 	if s.unpack, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20)); err != nil {
 		return err
 	}
-	s.db, err = bbolt.Open(file, 0o600, &bbolt.Options{
-		Timeout: openWait, ReadOnly: readOnly, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
-	})
-	if err != nil || readOnly {
+	if s.guarded, err = openGuarded(s.name); err != nil {
 		return err
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
+	if s.is, err = os.Stat(s.name); err != nil {
+		return errors.Join(err, s.db.Close())
+	}
+	err = s.update(func(tx *bbolt.Tx) error {
 		for _, name := range [...]string{bucketIndex, bucketBlocks, bucketMinutes} {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
@@ -120,7 +123,7 @@ func (s *store) open(file string, readOnly bool) error {
 		return s.weigh(tx)
 	})
 	if err != nil {
-		s.db.Close() //nolint:errcheck,gosec // nothing was written
+		s.close()
 	}
 	return err
 }
@@ -144,14 +147,14 @@ func (s *store) weigh(tx *bbolt.Tx) error {
 }
 
 func (s *store) close() {
-	s.db.Close() //nolint:errcheck,gosec // all that was to be written is
+	s.guarded.close()
 	s.unpack.Close()
 }
 
 // write adds decisions to the blocks, and sums to the minutes, all or nothing.
 func (s *store) write(batch []byte, minutes []minute, now time.Time) error {
 	key, bytes := s.key, s.bytes
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.update(func(tx *bbolt.Tx) error {
 		for len(batch) > 0 {
 			var err error
 			if batch, err = s.take(tx, batch, now); err != nil {

@@ -173,14 +173,15 @@ func (s *store) forgetMinutes(tx *bbolt.Tx, oldest time.Time) error {
 // returns since when there are any; the zero time when there are none.
 func (l *Log) Minutes(from, to time.Time, yield func(*Row) error) (since time.Time, err error) {
 	l.flush(false)
-	err = l.store.db.View(func(tx *bbolt.Tx) error {
+	store := l.store.Load()
+	err = store.view(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket([]byte(bucketMinutes)).Cursor()
 		if k, _ := cursor.First(); k != nil {
 			since = minuteOf(k)
 		}
 		least := binary.BigEndian.AppendUint32(nil, uint32(max(0, from.Unix()/60))) //nolint:gosec // as above
 		for k, v := cursor.Seek(least); k != nil && minuteOf(k).Before(to); k, v = cursor.Next() {
-			if err := l.store.rows(v, minuteOf(k), yield); err != nil {
+			if err := store.rows(v, minuteOf(k), yield); err != nil {
 				return err
 			}
 		}
