@@ -253,9 +253,12 @@ func open(e Entry) (*known, error) {
 	return k, nil
 }
 
+// entryBegins is how the line of an entry begins.
+const entryBegins = `{"act":`
+
 // appendEntry appends an entry as JSON. The act's bytes stay as they are, because the
 // hash is of them.
 func appendEntry(b []byte, e *Entry) []byte {
-	b = append(append(b, `{"act":`...), e.Act...)
+	b = append(append(b, entryBegins...), e.Act...)
 	return append(strconv.AppendQuote(append(b, `,"seal":`...), e.Seal), '}')
 }

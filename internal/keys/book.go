@@ -56,7 +56,11 @@ type health struct {
 	foreign int       // acts that nobody can read
 }
 
-// Open reads the acts of a data directory. The board is asked by Refresh.
+// ErrNoActs is of a file that no gateway wrote, where acts should be.
+var ErrNoActs = errors.New("this is no file of acts on keys")
+
+// Open reads the acts of a data directory. It fails with ErrNoActs when something else is in their
+// place: which keys were revoked is not known then. The board is asked by Refresh.
 func Open(o Options) (*Book, error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
@@ -69,7 +73,12 @@ func Open(o Options) (*Book, error) {
 	b.state.Store(&State{})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b, b.readFile()
+	err := b.readFile()
+	if err == nil && len(b.sorted) == 0 && b.file.strange() {
+		err = fmt.Errorf("%w: %s; put back a copy of it, as another gateway of the ledger has one, or remove it",
+			ErrNoActs, b.file.path)
+	}
+	return b, err
 }
 
 // Join makes the book share its acts with others by a board, and go by the board's

@@ -157,7 +157,27 @@ func (b *Book) Trouble() error {
 	if n := b.file.bad + h.foreign; n > 0 {
 		all = append(all, fmt.Errorf("%d acts cannot be read; gateway keys audit names them", n))
 	}
+	if n := b.missing(); n > 0 {
+		all = append(all, fmt.Errorf("%d acts are missing between those that are known: keys that they revoked may be "+
+			"admitted; gateway keys audit names their places", n))
+	}
 	return errors.Join(all...)
+}
+
+// missing is how many acts writers have numbered and the book lacks. The caller holds mu.
+func (b *Book) missing() (n uint64) {
+	type acts struct{ known, most uint64 }
+	by := map[string]acts{}
+	for _, k := range b.sorted {
+		if k.verified {
+			w := by[k.Act.Writer]
+			by[k.Act.Writer] = acts{w.known + 1, max(w.most, k.Act.Number)}
+		}
+	}
+	for _, w := range by {
+		n += max(w.most, w.known) - w.known
+	}
+	return n
 }
 
 // Heard reports whether the board answered the last time, or was not asked yet.

@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // FileName is the file of acts in a data directory.
@@ -18,14 +20,16 @@ const FileName = "keys.jsonl"
 // file is the acts that a data directory has, a line each. Several processes may
 // append to it: gateways and commands.
 type file struct {
-	path string
-	in   *os.File // what was read of it last, nil for nothing: its inode has no other file meanwhile
-	read int64    // up to here
-	bad  int      // lines that are no entry
+	path    string
+	in      *os.File  // what was read of it last, nil for nothing: its inode has no other file meanwhile
+	read    int64     // up to here
+	changed time.Time // when the file was changed last, as of then
+	bad     int       // lines that are no entry
 }
 
 // more returns the entries that were appended since the last call. again is whether it
-// is another file than before, or a shorter one, and these are all that it has.
+// is another file than before, a shorter one or one that was written over, and these are
+// all that it has.
 func (f *file) more() (all []Entry, again bool, err error) {
 	state, err := os.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +46,7 @@ func (f *file) more() (all []Entry, again bool, err error) {
 		return nil, again, err
 	}
 	whole := bytes.LastIndexByte(text, '\n') + 1 // what follows is being written, or was cut
-	f.read += int64(whole)
+	f.read, f.changed = f.read+int64(whole), state.ModTime()
 	for line := range bytes.Lines(text[:whole]) {
 		e, err := parseLine(line)
 		if err != nil {
@@ -54,11 +58,12 @@ func (f *file) more() (all []Entry, again bool, err error) {
 	return all, again, nil
 }
 
-// reopen reports whether the file is another one than before, or shorter.
+// reopen reports whether the file is another one than before, shorter, or written over.
 func (f *file) reopen(now os.FileInfo) (again bool, err error) {
 	if f.in != nil {
 		before, err := f.in.Stat()
-		if err == nil && os.SameFile(before, now) && now.Size() >= f.read {
+		same := now.Size() > f.read && !f.strange() || now.Size() == f.read && now.ModTime().Equal(f.changed)
+		if err == nil && os.SameFile(before, now) && same {
 			return false, nil
 		}
 	}
@@ -67,6 +72,17 @@ func (f *file) reopen(now os.FileInfo) (again bool, err error) {
 	}
 	f.in, err = os.Open(f.path)
 	return true, err
+}
+
+// strange reports whether the file begins with what no append leaves there, not even one
+// that was cut off: that are zeros where a machine died.
+func (f *file) strange() bool {
+	if f.in == nil {
+		return false
+	}
+	begin := make([]byte, len(entryBegins))
+	n, _ := f.in.ReadAt(begin, 0) // a shorter file is no error
+	return !strings.HasPrefix(entryBegins, string(begin[:n])) && strings.Trim(string(begin[:n]), "\x00") != ""
 }
 
 func (f *file) close() error {
