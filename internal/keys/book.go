@@ -88,15 +88,16 @@ func (b *Book) Join(board Board, ahead func() time.Duration) {
 	b.opts.Board, b.opts.Ahead = board, ahead
 }
 
-// Close writes down which keys were used, unless the book is read only, and lets go of
-// the file.
+// Close writes down which keys were used and which acts the file lacks, unless the book is
+// read only, and lets go of the file.
 func (b *Book) Close(ctx context.Context) (err error) {
 	if !b.opts.ReadOnly {
 		err = b.NoteUsed(ctx)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return errors.Join(err, b.file.close())
+	b.keep()
+	return errors.Join(err, b.health.file, b.file.close())
 }
 
 // State is what all known acts come to. A nil book has none.
