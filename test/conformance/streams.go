@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
@@ -209,7 +210,7 @@ func hangUp(s *suite) (string, error) {
 		default: // asked again, which once finds
 		}
 	})
-	if err := s.leave(v, len(parts[0])); err != nil {
+	if err := s.leave(v, len(parts[0]), func() {}); err != nil {
 		close(left)
 		return "", err
 	}
@@ -230,8 +231,8 @@ func repeat(part []byte, n int) (all [][]byte) {
 	return all
 }
 
-// leave reads n bytes of a stream and goes away.
-func (s *suite) leave(v *visit, n int) error {
+// leave reads n bytes of a stream, waits and goes away.
+func (s *suite) leave(v *visit, n int, wait func()) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	res, err := s.begin(ctx, request{path: path(novaModel, "converse-stream"), body: plain(v.mark)})
@@ -239,20 +240,28 @@ func (s *suite) leave(v *visit, n int) error {
 		return err
 	}
 	defer res.Body.Close()
-	_, err = io.ReadFull(res.Body, make([]byte, n))
+	if _, err = io.ReadFull(res.Body, make([]byte, n)); err == nil {
+		wait()
+	}
 	return err
 }
 
 func crowd(s *suite) (string, error) {
+	const callers = 50
 	gone := make(chan struct{})
 	parts := frames()
-	err := atOnce(50, func(int) error {
-		return s.leave(s.up.expect(stream(parts, func(i int) bool {
+	var here sync.WaitGroup // until all are served, or not
+	here.Add(callers)
+	err := atOnce(callers, func(int) error {
+		done := sync.OnceFunc(here.Done)
+		defer done()
+		v := s.up.expect(stream(parts, func(i int) bool {
 			if i == 1 {
 				<-gone
 			}
 			return true
-		})), len(parts[0]))
+		}))
+		return s.leave(v, len(parts[0]), func() { done(); here.Wait() })
 	})
 	defer close(gone)
 	if err != nil {
