@@ -75,7 +75,7 @@ func (s *store) whole() error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return errors.New("somebody removed or moved it")
 	case err != nil:
-		return nil // it is open, and may be written
+		return nil //nolint:nilerr // it is open, and may be written
 	case !os.SameFile(now, s.is):
 		return errors.New("somebody replaced it")
 	case now.Size() < s.is.Size():

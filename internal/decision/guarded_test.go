@@ -60,7 +60,7 @@ func TestFileTakenAway(t *testing.T) {
 				c.now = c.now.Add(time.Second)
 				d := sample(c.now, 1000+round)
 				l.Add(&d)
-				l.Find(newID(c.now, 5)) //nolint:errcheck // this one may meet the damage
+				l.Find(newID(c.now, 5)) // this one may meet the damage
 			}
 			if _, err := l.Find(newID(c.now, 1002)); err != nil {
 				t.Error(err)

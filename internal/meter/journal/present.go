@@ -27,7 +27,7 @@ func present(j *Journal) error {
 	case isGone(err):
 		return fmt.Errorf("%w: there is no segment %d", ErrGone, written.Segment)
 	case err != nil:
-		return nil
+		return nil // it shows when it is written to
 	}
 	defer f.Close() //nolint:errcheck // was only read
 	if !holds(f, written) {
