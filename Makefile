@@ -68,7 +68,7 @@ test-tools: ## find or install redis-server, the Python and the npm clients
 	@$(ALIVE) 'what the tests need' scripts/test-tools.sh
 
 test-unit: ## tests beside the code
-	@$(PROGRESS) -what "tests beside the code" -- -timeout=20m $$($(GO) list ./... | grep -v /sluice/test)
+	@$(PROGRESS) -what "tests beside the code" -- -timeout=60m $$($(GO) list ./... | grep -v /sluice/test)
 	@$(PROGRESS) -what "hooks of fault tests" -- -tags=faults ./cmd/gateway/command ./cmd/gateway/serving
 
 test-fuzz: ## each fuzz target for FUZZTIME
@@ -76,7 +76,7 @@ test-fuzz: ## each fuzz target for FUZZTIME
 
 test-e2e: build-faults ## the built binary against the stand-in, real Redis and unmodified clients
 	@$(ALIVE) 'build the program of the last release' $(GO) test -count=1 -run '^TestLastRelease$$' ./test/faultmatrix
-	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=20m -parallel=4 ./test/...
+	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=60m -parallel=4 ./test/...
 
 observe-page: build-faults ## every command of docs/observe.md, pasted, to the certificate and beyond
 	@$(BINARIES) SLUICE_PAGE=whole $(PROGRESS) -what "docs/observe.md" -- -count=1 -run TestObservePage ./test
