@@ -96,8 +96,11 @@ func (b *Book) Close(ctx context.Context) (err error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keep()
-	return errors.Join(err, b.health.file, b.file.close())
+	if !b.opts.ReadOnly {
+		b.keep()
+		err = errors.Join(err, b.health.file)
+	}
+	return errors.Join(err, b.file.close())
 }
 
 // State is what all known acts come to. A nil book has none.

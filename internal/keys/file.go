@@ -38,15 +38,18 @@ func (f *file) more() (all []Entry, again bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if again, err = f.reopen(state); err != nil || state.Size() <= f.read {
+	if again, err = f.reopen(state); err != nil {
 		return nil, again, err
+	}
+	if f.changed = state.ModTime(); state.Size() <= f.read {
+		return nil, again, nil
 	}
 	text, err := io.ReadAll(io.NewSectionReader(f.in, f.read, state.Size()-f.read))
 	if err != nil {
 		return nil, again, err
 	}
 	whole := bytes.LastIndexByte(text, '\n') + 1 // what follows is being written, or was cut
-	f.read, f.changed = f.read+int64(whole), state.ModTime()
+	f.read += int64(whole)
 	for line := range bytes.Lines(text[:whole]) {
 		e, err := parseLine(line)
 		if err != nil {
