@@ -137,6 +137,17 @@ func regular(name string) error {
 	return nil
 }
 
+// Pair is Whole for a certificate and its key.
+func Pair(cert, key string) (certText, keyText []byte, err error) {
+	if certText, err = Whole(cert); err != nil {
+		return nil, nil, fmt.Errorf("certificate: %w", err)
+	}
+	if keyText, err = Whole(key); err != nil {
+		return nil, nil, fmt.Errorf("key: %w", err)
+	}
+	return certText, keyText, nil
+}
+
 // Text is Whole for a file that is text.
 func Text(name string) ([]byte, error) {
 	text, err := Whole(name)

@@ -115,3 +115,25 @@ func TestWhatTheSystemSays(t *testing.T) {
 		}
 	}
 }
+
+// TestPair waits for neither a certificate nor a key that is a pipe.
+func TestPair(t *testing.T) {
+	dir := t.TempDir()
+	pipe, file := filepath.Join(dir, "pipe"), filepath.Join(dir, "file")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(file, []byte("PEM"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []struct{ cert, key, want string }{
+		{file, file, ""}, {pipe, file, "certificate: "}, {file, pipe, "key: "}, {dir + "/none", file, "certificate: "},
+	} {
+		cert, key, err := Pair(f.cert, f.key)
+		switch {
+		case f.want == "":
+			if err != nil || string(cert) != "PEM" || string(key) != "PEM" {
+				t.Errorf("%q %q %v", cert, key, err)
+			}
+		case err == nil || !strings.HasPrefix(err.Error(), f.want):
+			t.Errorf("%v: %v", f, err)
+		}
+	}
+}

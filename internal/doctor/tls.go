@@ -30,11 +30,7 @@ func Certificate(files *config.TLS, now time.Time) []Finding {
 }
 
 func readPair(files *config.TLS) (tls.Certificate, error) {
-	cert, err := userfile.Whole(files.Cert)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := userfile.Whole(files.Key)
+	cert, key, err := userfile.Pair(files.Cert, files.Key)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

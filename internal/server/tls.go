@@ -57,13 +57,9 @@ func (c *certificate) use(files config.TLS) error {
 func (c *certificate) reload() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cert, err := userfile.Whole(c.files.Cert)
+	cert, key, err := userfile.Pair(c.files.Cert, c.files.Key)
 	if err != nil {
-		return false, fmt.Errorf("tls certificate: %w", err)
-	}
-	key, err := userfile.Whole(c.files.Key)
-	if err != nil {
-		return false, fmt.Errorf("tls key: %w", err)
+		return false, fmt.Errorf("tls %w", err)
 	}
 	hash := sha256.New()
 	hash.Write(cert)

@@ -123,7 +123,11 @@ func collectorTLS(env func(string) string) (*tls.Config, error) {
 		}
 	}
 	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		certText, keyText, err := userfile.Pair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and CLIENT_KEY: %w", err)
+		}
+		pair, err := tls.X509KeyPair(certText, keyText)
 		if err != nil {
 			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and CLIENT_KEY: %w", err)
 		}
