@@ -75,7 +75,7 @@ test-fuzz: ## each fuzz target for FUZZTIME
 	@PART=$(PART) FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 test-e2e: build-faults ## the built binary against the stand-in, real Redis and unmodified clients
-	@$(ALIVE) 'build the program of the last release' $(GO) test -count=1 -run '^TestLastRelease$$' ./test/faultmatrix
+	@$(ALIVE) 'build the program of the last release' $(GO) test -count=1 -run '^TestOldBinary$$' ./test/harness
 	@$(BINARIES) $(PROGRESS) -what "end to end" -- -timeout=60m -parallel=4 ./test/...
 
 observe-page: build-faults ## every command of docs/observe.md, pasted, to the certificate and beyond

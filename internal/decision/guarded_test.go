@@ -9,6 +9,17 @@ import (
 	"time"
 )
 
+// filled is a log with 300 decisions that may not be written yet.
+func filled(t *testing.T) (l *Log, c *clock, file string) {
+	c, file = &clock{now: start()}, filepath.Join(t.TempDir(), "decisions.db")
+	l = open(t, file, c, Options{})
+	for n := range uint64(300) {
+		d := sample(c.now, n)
+		l.Add(&d)
+	}
+	return l, c, file
+}
+
 // TestFileTakenAway does to the file what an operator's shell may do while it is open.
 // Later decisions are kept, and the process lives.
 func TestFileTakenAway(t *testing.T) {
@@ -42,14 +53,8 @@ func TestFileTakenAway(t *testing.T) {
 		"moved": func(file string) error { return os.Rename(file, file+".old") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &clock{now: start()}
-			file := filepath.Join(t.TempDir(), "decisions.db")
-			l := open(t, file, c, Options{})
+			l, c, file := filled(t)
 			defer l.Close(t.Context())
-			for n := range uint64(300) {
-				d := sample(c.now, n)
-				l.Add(&d)
-			}
 			if _, err := l.Find(newID(c.now, 7)); err != nil {
 				t.Fatal(err)
 			}
@@ -99,14 +104,8 @@ func TestFolderOfTheFileMoved(t *testing.T) {
 // TestCutWhileItIsRead has the file cut behind the back of who looks whether it is whole:
 // the system would end the process.
 func TestCutWhileItIsRead(t *testing.T) {
-	c := &clock{now: start()}
-	file := filepath.Join(t.TempDir(), "decisions.db")
-	l := open(t, file, c, Options{})
+	l, c, file := filled(t)
 	defer l.Close(t.Context())
-	for n := range uint64(300) {
-		d := sample(c.now, n)
-		l.Add(&d)
-	}
 	l.flush(false)
 	store := l.store.Load()
 	if err := os.Truncate(file, 0); err != nil {

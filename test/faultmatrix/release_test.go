@@ -11,10 +11,6 @@ import (
 	"github.com/sluice-gateway/sluice/test/harness"
 )
 
-// TestLastRelease builds the program of the last release. make test-e2e has it done first:
-// tests of two packages want it, and on a fresh machine compiling it takes minutes.
-func TestLastRelease(t *testing.T) { harness.OldBinary(t) }
-
 // TestOldAndNew upgrades from the program of the last release to this one, on one data directory, after a stop or after
 // a kill under load. On Redis a second gateway runs the old program for two rounds more, as in a rolling upgrade. The
 // way back is closed: the old program refuses records of version 4 and changes none of them. The books must be equal at
