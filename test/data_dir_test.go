@@ -2,7 +2,6 @@ package test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,11 +21,7 @@ func TestDataDirTakenAway(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		noise, r := make([]byte, info.Size()), rand.New(rand.NewPCG(1, 2))
-		for i := range noise {
-			noise[i] = byte(r.Uint32())
-		}
-		return os.WriteFile(file, noise, 0o600)
+		return os.WriteFile(file, harness.Noise(int(info.Size())), 0o600)
 	}
 	for name, mishap := range map[string]func(file string) error{
 		"removed": os.Remove,

@@ -2,11 +2,12 @@ package decision
 
 import (
 	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
 // filled is a log with 300 decisions that may not be written yet.
@@ -31,11 +32,7 @@ func TestFileTakenAway(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		noise := make([]byte, info.Size())
-		for i, r := 0, rand.New(rand.NewPCG(1, 2)); i < len(noise); i++ {
-			noise[i] = byte(r.Uint32())
-		}
-		return os.WriteFile(file, noise, 0o600)
+		return os.WriteFile(file, harness.Noise(int(info.Size())), 0o600)
 	}
 	replace := func(file string) error {
 		old, err := os.ReadFile(file)

@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-gateway/sluice/test/harness"
 )
 
 // alone is a gateway without a board, with a key that was issued and revoked.
@@ -28,14 +29,6 @@ func openAlone(dir string) (*Book, error) {
 	return Open(Options{DataDir: dir, Sealer: sealer{"ROOT"}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 }
 
-func noise(n int) []byte {
-	b := make([]byte, n)
-	for i, r := 0, rand.New(rand.NewPCG(3, 4)); i < n; i++ {
-		b[i] = byte(r.Uint32())
-	}
-	return b
-}
-
 // TestFileOfActsTakenAway does to the file what an operator's shell may do while a gateway
 // runs: the gateway puts its acts back, and after a restart what was revoked is.
 func TestFileOfActsTakenAway(t *testing.T) {
@@ -44,9 +37,9 @@ func TestFileOfActsTakenAway(t *testing.T) {
 		"moved":       func(file string, _ []byte) error { return os.Rename(file, file+".old") },
 		"emptied":     func(file string, _ []byte) error { return os.Truncate(file, 0) },
 		"cut":         func(file string, text []byte) error { return os.Truncate(file, int64(len(text)/2)) },
-		"overwritten": func(file string, text []byte) error { return os.WriteFile(file, noise(len(text)), 0o600) },
+		"overwritten": func(file string, text []byte) error { return os.WriteFile(file, harness.Noise(len(text)), 0o600) },
 		"overwritten by more": func(file string, text []byte) error {
-			return os.WriteFile(file, noise(2*len(text)), 0o600)
+			return os.WriteFile(file, harness.Noise(2*len(text)), 0o600)
 		},
 		"overwritten by zeros": func(file string, text []byte) error {
 			return os.WriteFile(file, make([]byte, len(text)), 0o600)
@@ -83,15 +76,15 @@ func TestNoFileOfActs(t *testing.T) {
 	text, err := os.ReadFile(file)
 	must(t, err)
 	for what, refused := range map[string]bool{
-		string(noise(len(text))):        true,
-		string(noise(len(text))) + "\n": true,
-		"SQLite format 3":               true,
-		`{"key": "SLKA"}` + "\n":        true,
-		"":                              false,
-		string(text[:40]):               false, // of an act that was not done
-		"{":                             false,
-		string(make([]byte, 4096)):      false, // as above, where a machine died
-		string(noise(len(text))) + "\n" + string(text): false,
+		string(harness.Noise(len(text))):        true,
+		string(harness.Noise(len(text))) + "\n": true,
+		"SQLite format 3":                       true,
+		`{"key": "SLKA"}` + "\n":                true,
+		"":                                      false,
+		string(text[:40]):                       false, // of an act that was not done
+		"{":                                     false,
+		string(make([]byte, 4096)):              false, // as above, where a machine died
+		string(harness.Noise(len(text))) + "\n" + string(text): false,
 		string(text): false,
 	} {
 		must(t, os.WriteFile(file, []byte(what), 0o600))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,6 +40,15 @@ func File(t testing.TB, name, contents string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Noise is n bytes that no program wrote, the same ones each time.
+func Noise(n int) []byte {
+	b, r := make([]byte, n), rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
 }
 
 // Golden compares what a command printed with a file in testdata, which it
